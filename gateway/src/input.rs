@@ -77,8 +77,8 @@ fn is_visible(text: &str) -> bool {
 const BLANK_PATTERN: char = '\u{2800}';
 
 /// Whether a character shows nothing: controls, characters that change the direction of text, line
-/// separators, private use, the blank pattern, what is no character, and everything that Unicode
-/// lets programs ignore (`Default_Ignorable_Code_Point`), such as the fillers of Hangul.
+/// separators, private use, the blank pattern, noncharacters, and everything that Unicode lets
+/// programs ignore (`Default_Ignorable_Code_Point`), such as the fillers of Hangul.
 fn is_invisible(c: char) -> bool {
     use GeneralCategory::{Control, Format, LineSeparator, ParagraphSeparator, PrivateUse};
     let category = CodePointMapData::<GeneralCategory>::new().get(c);

@@ -12,13 +12,13 @@ pub struct Listener {
     pub upstream: String,
 }
 
-/// A text that names no listener. Clap shows the text of the error, but not that of its source.
+/// Why a text does not describe a listener. Clap shows the text of the error, but not that of its source.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenerError {
     /// It has no `=`.
     #[error("expected LISTEN=UPSTREAM")]
     NoPair,
-    /// The address for clients is none.
+    /// The address for clients is invalid.
     #[error("{listen} is no IP:PORT: {cause}")]
     Listen {
         /// The text before the `=`.

@@ -29,8 +29,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(crate) const TURN_MAX: Duration = Duration::from_secs(60);
 
 /// How long a shutdown waits for the threads. The longest that one has to finish is a turn of the
-/// mail worker: it begins mails for 5 s, the last of them may take 30 s, and the write of its report
-/// 10 s. A mail without a report is sent again. A commit takes the broker 20 s at most.
+/// mail worker: it begins mails for 5 s, the last of them may take 30 s, and the write of its
+/// report 10 s. A mail without a report is sent again. A commit takes the broker 20 s at most.
 pub(crate) const END_MAX: Duration = Duration::from_secs(50);
 
 /// The polling interval of [`Threads::join`].
